@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Iterator
@@ -107,3 +108,18 @@ base_dir: {tmp_path}/base_representations
         encoding="utf-8",
     )
     return path
+
+
+@pytest.fixture
+def wrong_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives bitsandbytes the fault that version 0.50 has on CPUs with AVX-512: rows that end inside of a group of 64 numbers come back wrongly."""
+    functional = importlib.import_module("bitsandbytes.functional")
+    real = functional.dequantize_4bit
+
+    def wrong(packed, state=None, *args, **kwargs):
+        found = real(packed, state, *args, **kwargs)
+        if found.shape[-1] % 64:
+            found[..., -1] += 0.5
+        return found
+
+    monkeypatch.setattr(functional, "dequantize_4bit", wrong)

@@ -113,7 +113,7 @@ def test_models_that_were_made_again_stand_beside_the_published_ones_and_are_ref
     folders = [str(tmp_path / f"again{number}") for number in (1, 2)]
     assert main([str(account), "--reproduced", *folders]) == 0
     text = (account / TEXT).read_text(encoding="utf-8")
-    for number, verdict in enumerate(("lies where another seed", "lies farther off than another seed"), start=1):
+    for number, verdict in enumerate(("lies where another seed", "differs by more than another seed"), start=1):
         assert any(f"(random seed {number})" in line and verdict in line for line in text.splitlines())
     assert text.count("| SST-2, lora\\_r8, seed 2 |") + text.count("| SST-2, lora_r8, seed 2 |") == 2
     assert main([str(account), "--reproduced", folders[0]]) == 0

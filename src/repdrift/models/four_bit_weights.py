@@ -50,7 +50,7 @@ def keep_as_stored(layer: Any) -> None:
 def four_bit_weight(layer: Any, instead: str = "leave base_bits out") -> Tensor:
     """The weight that a 4-bit `layer` multiplies with: (outputs, inputs), float32. `instead`: what to do without a GPU, in words.
 
-    Raises ModelError if bitsandbytes brings back something else than is stored: on a CPU, version 0.50 does where a row ends inside of a group.
+    Raises ModelError if bitsandbytes brings back something else than is stored: on a CPU with AVX-512, version 0.50 does where a row ends inside of a group.
     """
     found = _functional().dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
     expected = _by_definition(layer.weight.data, layer.weight.quant_state).to(found.dtype)
@@ -60,8 +60,8 @@ def four_bit_weight(layer: Any, instead: str = "leave base_bits out") -> Tensor:
     if not torch.allclose(found, expected, rtol=tolerance, atol=0.0):
         raise ModelError(
             f"bitsandbytes {version('bitsandbytes')} does not bring back a 4-bit weight of shape {tuple(found.shape)} as it was stored, on this "
-            f"device ({found.device.type}): it is off by up to {float((found - expected).abs().max()):.2g}. On a CPU this concerns layers whose number of "
-            f"inputs is no multiple of 64. Take a CUDA GPU, or {instead}."
+            f"device ({found.device.type}): it is off by up to {float((found - expected).abs().max()):.2g}. On CPUs with AVX-512 this concerns layers "
+            f"whose number of inputs is no multiple of 64. Take a CUDA GPU, or {instead}."
         )
     return found
 

@@ -39,20 +39,36 @@ def _rounded(weight):
     return torch.tensor((NF4[places] * scale).reshape(weight.shape), dtype=torch.float32)
 
 
-def test_it_runs_with_the_weights_that_the_format_defines(tmp_path):
-    """On some processors bitsandbytes would repack the weights and round every input to bfloat16 (an error of 0.3 %)."""
-    found = load_tuned_backbone(resolve_model(str(_quantised(tmp_path, 64))))
-    expected = load_tuned_backbone(resolve_model(str(tmp_path / "base")))
+def _off(found, base):
+    """How far the states of `found` lie from those of the model at `base` with weights that are rounded by definition, relative to these."""
+    expected = load_tuned_backbone(resolve_model(str(base)))
     for name, weight in expected.named_parameters():
         if weight.ndim == 2 and "layers" in name:
             weight.data = _rounded(weight.data)
     ours, theirs = (model.eval()(input_ids=IDS).last_hidden_state.detach() for model in (found, expected))
-    assert float((ours - theirs).norm() / theirs.norm()) < 1e-5
+    return float((ours - theirs).norm() / theirs.norm())
 
 
-def test_shapes_that_the_library_reads_wrongly_are_refused(tmp_path):
+def test_it_runs_with_the_weights_that_the_format_defines(tmp_path):
+    """On some processors bitsandbytes would repack the weights and round every input to bfloat16 (an error of 0.3 %)."""
+    found = load_tuned_backbone(resolve_model(str(_quantised(tmp_path, 64))))
+    assert _off(found, tmp_path / "base") < 1e-5
+
+
+@pytest.mark.usefixtures("wrong_four_bits")
+def test_weights_that_the_library_brings_back_wrongly_are_refused(tmp_path):
     with pytest.raises(ModelError, match="does not bring back a 4-bit weight .* saved dequantised"):
         load_tuned_backbone(resolve_model(str(_quantised(tmp_path, 32))))
+
+
+def test_rows_that_end_inside_of_a_group_are_right_or_refused_on_this_processor(tmp_path):
+    """bitsandbytes 0.50 brings them back wrongly with AVX-512, and rightly with AVX2."""
+    try:
+        found = load_tuned_backbone(resolve_model(str(_quantised(tmp_path, 32))))
+    except ModelError as error:
+        assert "does not bring back a 4-bit weight" in str(error)  # noqa: PT017  either is right, and which one the processor says
+    else:
+        assert _off(found, tmp_path / "base") < 1e-5
 
 
 @pytest.mark.parametrize("bits", ["load_in_4bit", "load_in_8bit"])

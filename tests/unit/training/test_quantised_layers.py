@@ -197,7 +197,7 @@ def test_what_cannot_be_quantised_is_refused(bert):
         prepared(model, Arm.of_kind("lora", rank=99, **BASE), "classification")
 
 
+@pytest.mark.usefixtures("wrong_four_bits")
 def test_a_weight_that_the_library_brings_back_wrongly_is_refused(tiny_llama):
-    """On a CPU, for rows that end inside of a group of 64 numbers."""
     with pytest.raises(ModelError, match=r"does not bring back a 4-bit weight of shape \(\d+, \d+\) as it was stored"):
         prepared(loaded(tiny_llama), Arm.of_kind("lora", **BASE), "classification")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.fingerprint import file_sha256
+from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import DriftResults
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.records.trained_run import TrainedRun
@@ -79,7 +80,8 @@ def read_published(where: str) -> PublishedStudy:
                 f"{where} holds a comparison: its models were not trained by repdrift; expected the results of a study."
             )
         data = read_report_data(opened.file)
-        digest = file_sha256(opened.file)
+        with reading_errors(opened.file):
+            digest = file_sha256(opened.file)
         whole = DriftResults.read(opened.file)  # with paths that are not shortened for sharing
     results = data.results
     config = configuration_of(whole)

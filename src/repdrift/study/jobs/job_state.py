@@ -93,6 +93,18 @@ def new_state(job: StudyJob, plan_digest: str, launcher: str, before: JobState |
     )
 
 
+def settle_state(folder: Path, job: str, process: int, outcome: Outcome, words: str) -> None:
+    """Write how a job of this machine ended whose process is gone, if that process left a state that says that it runs.
+
+    Its launcher calls it, which saw the process end: nobody else knows. A disk that takes no state stops nothing.
+    """
+    state = read_state(folder, job)
+    if state is not None and (state.outcome, state.pid, state.host) == ("running", process, this_host()):
+        ended = {"outcome": outcome, "words": words, "ended": now()}
+        with suppress(StorageError):
+            state.model_copy(update=ended).write(state_file(folder, job))
+
+
 @contextmanager
 def heartbeats(folder: Path, state: JobState, every_s: float = HEARTBEAT_S) -> Generator[None]:
     """Writes the state again and again from a thread while the block runs. A disk that takes no state stops no job."""

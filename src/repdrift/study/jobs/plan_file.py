@@ -118,6 +118,11 @@ def plan_path(written: StudyPlan, folder: Path) -> Path:
     return folder / PLANS_FOLDER / f"{_name_of(written)}.json"
 
 
+def jobs_folder_of(plan_file: Path) -> Path:
+    """The study's jobs folder, in which a plan lies: one that workers are given, or the current one."""
+    return plan_file.parent.parent if plan_file.parent.name == PLANS_FOLDER else plan_file.parent
+
+
 def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
     """Write a plan and make it the current one of its study; returns the file that workers are given.
 

@@ -40,24 +40,24 @@ def run_claimed(
     """
     with ExitStack() as stack:
         clock = time.perf_counter()
-        try:
-            begun = _begin(stack, folder, job, plan_digest, launcher)
-        except StorageError as error:  # of the state's own file, or the claim's
-            ending, words = _of_storage(error)
-            return JobReport(job.name, ending, words)
-        if isinstance(begun, JobReport):
-            return begun
-        state, before = begun.state, begun.before
+        begun = _Begun()
         outcome: Outcome = "failed"
         words = "a defect of repdrift; the log has where"
         kept: JobState | None = None
         try:
+            state = _begin(begun, stack, folder, job, plan_digest, launcher)
+            if isinstance(state, JobReport):
+                return state
             with heard_by(_into_log(folder, job, state, keeps_log)), heartbeats(folder, state):
                 ending, words, is_new = _ending(work, job)
             outcome = ending
-            if not is_new and before is not None and (before.outcome, before.plan) == ("done", plan_digest):
-                kept = before  # which says how long the job took
-        except StorageError as error:  # of the state's own file
+            if (
+                not is_new
+                and begun.before is not None
+                and (begun.before.outcome, begun.before.plan) == ("done", plan_digest)
+            ):
+                kept = begun.before  # which says how long the job took
+        except StorageError as error:  # of the state's own file, or the claim's
             ending, words = _of_storage(error)
             outcome = ending
         except KeyboardInterrupt:
@@ -65,31 +65,34 @@ def run_claimed(
             raise
         finally:
             seconds = round(time.perf_counter() - clock, 2)
-            with suppress(StorageError):
+            if begun.state is not None:
                 ended = {"outcome": outcome, "words": words, "ended": now(), "seconds": seconds}
-                (kept or state.model_copy(update=ended)).write(state_file(folder, job))
+                with suppress(StorageError):
+                    (kept or begun.state.model_copy(update=ended)).write(state_file(folder, job))
         return JobReport(job.name, ending, words, seconds=seconds)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Begun:
-    """A job whose claim is held, and whose state says that it runs. before: the state that an earlier attempt left."""
+    """The state of a job whose claim is held, from just before it is written; and the state that an earlier attempt left."""
 
-    state: JobState
-    before: JobState | None
+    state: JobState | None = None
+    before: JobState | None = None
 
 
-def _begin(stack: ExitStack, folder: Path, job: StudyJob, plan_digest: str, launcher: str) -> _Begun | JobReport:
-    """Claims a job until the stack is left, and says in its state that it runs; or reports why it may not be run."""
+def _begin(
+    begun: _Begun, stack: ExitStack, folder: Path, job: StudyJob, plan_digest: str, launcher: str
+) -> JobState | JobReport:
+    """Claims a job until the stack is left, and says in its state that it runs; or returns why it may not be run."""
     with starting_guard(folder):
         if not stack.enter_context(job_claim(folder, job)):
             return JobReport(job.name, "busy", _holder(read_state(folder, job)))
         if (newer := newer_plan(folder, plan_digest)) is not None:
             return JobReport(job.name, "failed", newer)
-        before = read_state(folder, job)
-        state = new_state(job, plan_digest, launcher, before)
-        state.write(state_file(folder, job))
-    return _Begun(state, before)
+        begun.before = read_state(folder, job)
+        begun.state = new_state(job, plan_digest, launcher, begun.before)
+        begun.state.write(state_file(folder, job))
+        return begun.state
 
 
 def _ending(work: StudyWork, job: StudyJob) -> tuple[Ending, str, bool]:

@@ -22,7 +22,7 @@ from repdrift.study.jobs.finished import FinishedJobs
 from repdrift.study.jobs.graph import JobGraph
 from repdrift.study.jobs.job_state import log_file
 from repdrift.study.jobs.launcher import Ending, JobReport
-from repdrift.study.jobs.plan_file import PLANS_FOLDER, StudyPlan, newer_plan, read_plan
+from repdrift.study.jobs.plan_file import StudyPlan, jobs_folder_of, newer_plan, read_plan
 from repdrift.study.jobs.planned_work import run_claimed
 from repdrift.study.jobs.report_line import line_of
 from repdrift.study.jobs.signals import stopped_by_sigterm
@@ -57,7 +57,7 @@ class PlannedStudy:
         self.file = plan_file.absolute()
         self.plan = read_plan(self.file)
         _require_same_libraries(self.plan)
-        self.folder = self.file.parent.parent if self.file.parent.name == PLANS_FOLDER else self.file.parent
+        self.folder = jobs_folder_of(self.file)
         _enter(Path(self.plan.working_folder))
         for name, value in self.plan.environment.items():
             os.environ.setdefault(name, value)

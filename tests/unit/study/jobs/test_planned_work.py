@@ -46,6 +46,21 @@ def raises(error):
     return act
 
 
+def test_an_interrupt_just_behind_the_first_state_leaves_one_that_says_so(tmp_path, monkeypatch):
+    write = job_state.JobState.write
+
+    def interrupted(self, path):
+        write(self, path)
+        if self.outcome == "running":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(job_state.JobState, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(lambda: WorkDone("made", is_new=True), tmp_path)
+    assert read_state(tmp_path, JOB).outcome == "stopped"
+    assert not lock_file(tmp_path, JOB).exists()
+
+
 def test_a_job_that_is_done_leaves_its_state_and_its_log(tmp_path):
     def act():
         say("a line")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from repdrift.core.shown_text import for_terminal
+from repdrift.study.jobs.ended_process import how_it_ended, settle, wait_or_kill
 from repdrift.study.jobs.graph import StudyJob
 from repdrift.study.jobs.job_state import log_file
 from repdrift.study.jobs.launcher import (
@@ -28,7 +29,6 @@ from repdrift.study.jobs.launcher import (
 from repdrift.study.jobs.report_line import report_of_line
 
 NAME = "local"
-_STOPPED_WITHIN_S = 20.0
 
 
 @dataclass
@@ -148,22 +148,18 @@ class LocalProcesses:
         code = self._end(worker)
         if worker.job is None:
             return
-        killed = ", as the system does when memory runs out" if code == -9 else ""
-        reason = f"was ended by signal {-code}{killed}" if code < 0 else f"ended with code {code}"
-        words = f"its process {reason}; see {log_file(self._setting.folder, worker.job)}"
+        words = f"its process {how_it_ended(code)}; see {log_file(self._setting.folder, worker.job)}"
         self._news.append(JobReport(worker.job.name, "lost", for_terminal(words)))
 
     def _end(self, worker: _Worker) -> int:
         self._workers.pop(worker.number, None)
-        try:
-            code = worker.process.wait(_STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
-            code = worker.process.wait()
+        was_killed = wait_or_kill(worker.process)
         for pipe in (worker.process.stdin, worker.process.stdout):
             if pipe is not None:
                 pipe.close()
-        return code
+        if worker.job is not None:
+            settle(self._setting.folder, worker.job.name, worker.process, was_killed=was_killed)
+        return worker.process.returncode
 
 
 def worker_command(plan_file: Path) -> list[str]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from repdrift.core.errors import MissingDependencyError
 from repdrift.core.progress import say
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.words import counted
+from repdrift.study.jobs.ended_process import STOPPED_WITHIN_S, end_process, how_it_ended, settle
 from repdrift.study.jobs.graph import StudyJob
 from repdrift.study.jobs.job_state import last_lines, log_file, read_state, this_host
 from repdrift.study.jobs.launcher import (
@@ -30,11 +32,11 @@ from repdrift.study.jobs.launcher import (
     register,
     worker_environment,
 )
+from repdrift.study.jobs.plan_file import jobs_folder_of
 from repdrift.study.jobs.ray_connection import connect, missing_resources, nodes, spread
 from repdrift.study.jobs.worker import ending_of
 
 NAME = "ray"
-_STOPPED_WITHIN_S = 20.0
 _RUN_MODELS = frozenset({"tune", "train", "base", "extract", "control", "evaluate"})
 _NO_LIMIT = 10_000
 
@@ -73,27 +75,20 @@ def run_on_node(plan_file: str, job: str, threads: int) -> dict[str, Any]:
     process = subprocess.Popen(  # noqa: S603  this program itself
         command, env=worker_environment(threads, None), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    folder, was_killed = jobs_folder_of(Path(plan_file)), False
     try:
         printed, _ = process.communicate()
     finally:
-        _end(process)
+        try:
+            was_killed = end_process(process)
+        finally:
+            settle(folder, job, process, was_killed=was_killed)
     return {
         "exit_code": process.returncode,
         "host": this_host(),
         "seconds": time.monotonic() - began,
         "printed": printed[-2000:],
     }
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(_STOPPED_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 class RayCluster:
@@ -159,7 +154,7 @@ class RayCluster:
         left = list(self._tasks)
         self.cancel([job.name for job in self._tasks.values()])
         if left:
-            self._ray.wait(left, num_returns=len(left), timeout=_STOPPED_WITHIN_S + 5)
+            self._ray.wait(left, num_returns=len(left), timeout=STOPPED_WITHIN_S + 5)
         self._ray.shutdown()
 
     def _resources(self, job: StudyJob) -> Mapping[str, float]:
@@ -195,8 +190,7 @@ class RayCluster:
         said = state.words if state is not None and state.plan == self._setting.plan.digest else None
         if ending == "lost" or said is None:
             printed = " ".join(done["printed"].split()) or "; ".join(last_lines(self._setting.folder, job, 2))
-            code = done["exit_code"]
-            how = f"its process was ended by signal {-code}" if code < 0 else f"its process ended with code {code}"
+            how = f"its process {how_it_ended(done['exit_code'])}"
             said = f"{how}: {printed[-600:]} (log: {log_file(self._setting.folder, job)})"
         return JobReport(job.name, ending, for_terminal(said), done["host"], round(done["seconds"], 1))
 

@@ -19,6 +19,7 @@ from typing import Any
 from submitit.helpers import Checkpointable
 
 from repdrift.core.errors import StorageError
+from repdrift.study.jobs.ended_process import end_process, settle
 from repdrift.study.jobs.job_command import with_parent
 from repdrift.study.jobs.slurm.array_files import ElementEnding, ending_file
 
@@ -60,6 +61,7 @@ class ArrayElement(Checkpointable):
             self._end_with(code, printed, restarts, began)
             return
         sys.stderr.write(f"{self.job} did not end by itself: {printed[-2000:]}\n")
+        settle(Path(self.jobs_folder), self.job, self._process, was_killed=False)
         if code in _STOPPED and "SLURM_JOB_ID" in os.environ:
             sys.stderr.write("it was stopped, and waits for Slurm to end it or to queue it again\n")
             sys.stderr.flush()
@@ -94,15 +96,8 @@ class ArrayElement(Checkpointable):
         return printed
 
     def _stop(self) -> None:
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(_STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self._process is not None:
+            end_process(self._process, _STOPPED_WITHIN_S)
 
     def _end_with(self, code: int, printed: str, restarts: int, began: float) -> None:
         """Write how the job ended, and leave with its exit code unless that is 0."""

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from repdrift.study.jobs.graph import StudyJob
+from repdrift.study.jobs.job_state import read_state
 from repdrift.study.jobs.launcher import LauncherOptions, StartedJob, launchers, usable_cores, worker_environment
 from repdrift.study.jobs.launchers import local_processes
 from repdrift.study.jobs.launchers.local_processes import LocalProcesses
@@ -16,6 +17,11 @@ import json, os, sys
 for line in sys.stdin:
     name = line.strip()
     if name == "dies":
+        from repdrift.study.jobs.graph import StudyJob
+        from repdrift.study.jobs.job_state import new_state, state_file
+        from pathlib import Path
+        state = new_state(StudyJob("train", "sst2", "lora", 1), "plan", "local", None)
+        state.model_copy(update={"job": name}).write(state_file(Path(sys.argv[1]), name))
         os.kill(os.getpid(), 9)
     if name == "waits":
         import time
@@ -36,7 +42,9 @@ def start(tmp_path, monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
         setting = run_with(ScriptedLauncher(1), tmp_path).setting
         made = LocalProcesses(type(setting)(**{**vars(setting), "jobs": jobs, "threads": threads}), LauncherOptions())
-        monkeypatch.setattr(local_processes, "worker_command", lambda _plan: [sys.executable, str(program)])
+        monkeypatch.setattr(
+            local_processes, "worker_command", lambda _plan: [sys.executable, str(program), str(setting.folder)]
+        )
         started.append(made)
         return made
 
@@ -75,6 +83,9 @@ def test_a_process_that_is_killed_loses_its_job_and_the_next_job_gets_another(st
     (report,) = ended(launcher, 1)
     assert (report.job, report.ending) == ("dies", "lost")
     assert "ended by signal 9, as the system does when memory runs out" in report.words
+    state = read_state(launcher._setting.folder, "dies")
+    assert state.outcome == "lost", "its own process could not write that it ended"
+    assert "signal 9" in state.words
     launcher.submit([StudyJob("base", "a")])
     assert ended(launcher, 1)[0].ending == "done"
 
