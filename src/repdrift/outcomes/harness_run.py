@@ -83,7 +83,8 @@ def run_tasks(
         from lm_eval.evaluator import evaluate  # pyright: ignore[reportMissingImports]
         from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
 
-        wrapped: Any = HFLM(
+        language_model: Any = HFLM  # its decorator hides what it takes
+        wrapped = language_model(
             pretrained=nn.Module.to(model, device()),  # pyright: ignore[reportArgumentType]
             tokenizer=tokenizer,
             batch_size=options.batch_size,
