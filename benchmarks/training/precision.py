@@ -1,6 +1,7 @@
-"""Processor time of a training step in mixed bfloat16 and in float32, in turn in one process: python -m benchmarks.training.precision [STEPS]
+"""Processor time of a training step in float32, in mixed bfloat16, and in that with PyTorch's own products, in turn in one process.
 
-MiniLM, full fine-tuning, 16 texts of 24 tokens, one thread. Where the processor has no instructions for bfloat16, it is converted number by number.
+python -m benchmarks.training.precision [STEPS]: MiniLM, full fine-tuning, 16 texts of 24 tokens, one thread. Where the processor has instructions for
+bfloat16, the last two are the same.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from unittest.mock import patch
 
 import torch
 
 from benchmarks.training.measured_step import features_of
 from repdrift.models import load_task_model, resolve_model
+from repdrift.training import bfloat16_products
 from repdrift.training.checkpoints import CheckpointSchedule
 from repdrift.training.features import PaddingCollator
 from repdrift.training.fit import fit
-from repdrift.training.options import TrainingOptions, quick_precision
+from repdrift.training.options import Precision, TrainingOptions, quick_precision
 from repdrift.training.processor import processor_words
 
 BATCH, LENGTH, REPEATS = 16, 24, 3
-Precision = Literal["float32", "bfloat16"]
-WAYS: tuple[Precision, ...] = ("float32", "bfloat16")
+WAYS: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16", "bfloat16 of PyTorch": "bfloat16"}
 
 
 def main(steps: int) -> None:
@@ -33,14 +34,15 @@ def main(steps: int) -> None:
     features = features_of(steps * BATCH, LENGTH, "classification", 30_000)
     base = resolve_model("packaged:minilm")
 
-    def seconds(precision: Precision) -> float:
+    def seconds(way: str) -> float:
+        quick = WAYS[way] if way.endswith("PyTorch") else quick_precision()
         model = load_task_model(base, "classification", num_labels=2)
-        options = TrainingOptions(epochs=1, batch_size=BATCH, learning_rate=1e-5, precision=precision)
-        with tempfile.TemporaryDirectory() as folder:
+        options = TrainingOptions(epochs=1, batch_size=BATCH, learning_rate=1e-5, precision=WAYS[way])
+        with tempfile.TemporaryDirectory() as folder, patch.object(bfloat16_products, "quick_precision", lambda: quick):
             began = time.process_time()
             fit(
                 model, features, PaddingCollator(0), options, seed=0, work_dir=Path(folder),
-                checkpoints=CheckpointSchedule([], lambda _: None), label=precision,
+                checkpoints=CheckpointSchedule([], lambda _: None), label=way,
             )  # fmt: skip
             return (time.process_time() - began) / steps
 
@@ -50,7 +52,8 @@ def main(steps: int) -> None:
     medians = {way: statistics.median(found) for way, found in taken.items()}
     sys.stdout.write(f"{processor_words(torch.device('cpu'))}; `precision: auto` takes {quick_precision()}\n")
     sys.stdout.write("; ".join(f"{way}: {median:.3f} s a step" for way, median in medians.items()) + "\n")
-    sys.stdout.write(f"bfloat16 / float32: {medians['bfloat16'] / medians['float32']:.2f}\n")
+    for way in list(WAYS)[1:]:
+        sys.stdout.write(f"{way} / float32: {medians[way] / medians['float32']:.2f}\n")
 
 
 if __name__ == "__main__":

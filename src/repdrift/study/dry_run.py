@@ -18,7 +18,9 @@ from repdrift.study.readiness import least_checkpoints, not_trained, ready_jobs
 from repdrift.study.runs import RunId
 from repdrift.study.tuning_stage import open_trials
 from repdrift.training import TrainingJob, prepared, saved_bytes
+from repdrift.training.bfloat16_products import products_in
 from repdrift.training.memory_accounting import MemoryAccount, account
+from repdrift.training.options import Precision
 
 _PROBE_SIDE = 1024
 _PROBE_S = 0.5
@@ -175,16 +177,17 @@ def _numbers(model: torch.nn.Module, *, trained: bool = False) -> int:
     return sum(p.numel() for p in model.parameters() if id(p) not in tables and (p.requires_grad or not trained))
 
 
-def matrix_product_rate(precision: str = "float32") -> float:
+def matrix_product_rate(precision: Precision = "float32") -> float:
     """Floating-point operations a second in products of matrices of this type, measured for half a second on this machine."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     a = torch.ones(_PROBE_SIDE, _PROBE_SIDE, device=device, dtype=getattr(torch, precision))
-    (a @ a).sum().item()
-    began, times = time.perf_counter(), 0
-    while time.perf_counter() - began < _PROBE_S:
-        (a @ a)[0, 0].item()
-        times += 1
-    return 2 * _PROBE_SIDE**3 * times / (time.perf_counter() - began)
+    with products_in(precision):
+        (a @ a).sum().item()
+        began, times = time.perf_counter(), 0
+        while time.perf_counter() - began < _PROBE_S:
+            (a @ a)[0, 0].item()
+            times += 1
+        return 2 * _PROBE_SIDE**3 * times / (time.perf_counter() - began)
 
 
 def dry_run_lines(found: DryRun, jobs: Sequence[str] = ()) -> list[str]:

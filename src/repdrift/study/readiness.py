@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from repdrift.batches.input_checks import require_samples_fit
 from repdrift.core.errors import ConfigError, RepdriftError
-from repdrift.core.progress import say
 from repdrift.core.words import counted
 from repdrift.models import (
     backbone_of,
@@ -36,7 +35,6 @@ from repdrift.training import (
     require_room_for_prompt,
     saved_bytes,
 )
-from repdrift.training.options import quick_precision
 from repdrift.training.task_kinds.causal_lm import require_continuations
 
 T = TypeVar("T")
@@ -97,15 +95,7 @@ def ready_jobs(
             saved[run] = each.of_models(1 + checkpoints[run])
     found.raise_any(f"study {inputs.config.name!r}")
     require_room(inputs, runs, saved, checkpoints if inputs.config.analysis.equal_skill else None)
-    if any(job.options.precision == "bfloat16" for _, job in left) and quick_precision() == "float32":
-        say(f"note: {SLOW_BFLOAT16}")
     return jobs
-
-
-SLOW_BFLOAT16 = (
-    "training is in bfloat16, which this machine is not known to multiply natively, so that it may take several times as long as in float32 "
-    "(6 times for MiniLM on a processor with AVX2; benchmarks/training). precision: auto takes bfloat16 only where it is quick."
-)
 
 
 @dataclass

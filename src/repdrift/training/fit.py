@@ -15,6 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from repdrift.core.errors import NonFiniteError
 from repdrift.core.progress import Bar
 from repdrift.models import quiet_transformers
+from repdrift.training.bfloat16_products import products_in
 from repdrift.training.checkpoints import CheckpointSchedule
 from repdrift.training.features import Feature, PaddingCollator
 from repdrift.training.history import History, log_interval
@@ -106,7 +107,7 @@ def fit(
         _drop_printing_callbacks(trainer)
         if found is not None:
             bar.advance(found.record.step)
-        with reporting_errors(options):
+        with reporting_errors(options), products_in(options.precision, compiled=options.compile):
             outcome = trainer.train(resume_from_checkpoint=str(found.place) if found else None)
     _end_reports(options)
     _require_finite_weights(model, label, options)

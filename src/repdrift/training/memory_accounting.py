@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from repdrift.models import quiet_transformers
+from repdrift.training.bfloat16_products import products_in
 from repdrift.training.options import TrainingOptions
 from repdrift.training.played_layers import put_played_layers
 
@@ -71,7 +72,7 @@ def _played(model: nn.Module, task_kind: str, options: TrainingOptions, batch: i
     optimizer = _optimizer(trained, options)
     live = _Live()
     cast = torch.autocast("cpu", torch.bfloat16) if options.precision == "bfloat16" else nullcontext()
-    with live:
+    with live, products_in(options.precision, compiled=options.compile):
         for _ in range(2):  # in the second step the optimiser's state is there from the beginning
             with cast:
                 loss = model(**inputs).loss

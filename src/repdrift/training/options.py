@@ -14,8 +14,9 @@ from repdrift.core.sample_count import SampleCount
 from repdrift.training.save_interval import SaveInterval
 from repdrift.training.tuning_kinds.lora import LoraOptions
 
+Precision = Literal["float32", "bfloat16"]
 _NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
-"""Flags of x86 and Arm processors that multiply bfloat16 natively; others emulate it, about 20 times slower than float32."""
+"""Flags of x86 and Arm processors that multiply bfloat16 natively."""
 
 _NOT_IN_KEY = {"max_validation_samples", "save_state_every", "report_to", "gradient_checkpointing"}
 """Options that change no weight; that gradient checkpointing gives the same bits is tested."""
@@ -66,7 +67,7 @@ class TrainingOptions(BaseModel):
         default=None,
         description="Validation rows for the metrics at most, chosen by the hash of their ids; 0 or null takes all.",
     )
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Precision = Field(
         default="float32",
         description="bfloat16 is mixed precision, with weights in float32. A study file may say auto: bfloat16 if the machine "
         "multiplies it natively, else float32; the run records which.",
@@ -230,7 +231,7 @@ def shared_lora_options(*layers: TrainingOverrides | None) -> dict[str, Any]:
     return given[-1].model_dump(exclude_unset=True) if given else {}
 
 
-def quick_precision() -> Literal["float32", "bfloat16"]:
+def quick_precision() -> Precision:
     """Choose bfloat16 if the device multiplies it natively; float32 otherwise, or if that cannot be known."""
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
