@@ -94,7 +94,7 @@ def reproduction_rows(found: Reproduction) -> list[list[str]]:
             if model.metric is None
             else f"{model.metric} {printed_score(model.score_published, model.metric)}, {printed_score(model.score_again, model.metric)}",
             _range(model.expected_score, model.metric),
-            model.verdict,
+            model.verdict + ("; one has learnt, one has not" if model.learnt_otherwise else ""),
         ]
         for model in found.models
     ]

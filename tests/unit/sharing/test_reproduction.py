@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from repdrift.core.records.reproduction import Expected, ReproducedModel, Reproduction
+from repdrift.core.records.run import Learnt
 from repdrift.core.reproduction_words import reproduction_answer, reproduction_markdown, reproduction_rows
-from repdrift.sharing.reproduction.made_again import verdict
+from repdrift.sharing.reproduction.made_again import learnt_otherwise, verdict
+from repdrift.sharing.reproduction.reproduction_cautions import learnt_only_once
 from repdrift.statistics.prediction import prediction_interval
 
 DRIFT, SCORE = Expected(low=0.2, high=0.4), Expected(low=0.75, high=0.85)
@@ -119,6 +121,38 @@ def test_a_model_that_was_found_and_not_trained_is_no_model_that_was_trained_aga
     (sentence,) = reproduction_answer(reproduction(model("same weights"), model("same weights", trained_now=False)))
     assert "measured again, 1 of them trained by this command and 1 found trained in its folder: 2 have" in sentence
     assert "trained and measured" not in sentence
+
+
+def learnt(verdict):
+    words = f"accuracy 0.8: learnt {verdict}."
+    return Learnt(
+        metric="accuracy", score=0.8, constant_answer="'a' for every row", constant_score=0.5, difference=0.3, low=None, high=None, n_items=9,
+        n_groups=9, learnt=verdict, sentence=words,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("published", "again", "words"),
+    [
+        (True, False, "The published model has learnt its task, and made again: accuracy 0.8: learnt False."),
+        (False, True, "The published model has not learnt its task, and made again: accuracy 0.8: learnt True."),
+        (True, True, ""),
+        (False, False, ""),
+        (True, None, ""),
+        (None, False, ""),
+    ],
+)
+def test_a_model_that_has_learnt_only_once_is_named(published, again, words):
+    assert learnt_otherwise(learnt(published), learnt(again)) == words
+    assert not learnt_otherwise(None, learnt(again))
+    assert not learnt_otherwise(learnt(published), None)
+
+
+@pytest.mark.parametrize("verdict", ["differs", "like another seed"])
+def test_that_a_model_has_learnt_only_once_stands_with_its_verdict_and_as_a_caution(verdict):
+    one = model(verdict, learnt_otherwise="Made again it has not learnt.")
+    assert reproduction_rows(reproduction(one))[0][-1] == f"{verdict}; one has learnt, one has not"
+    assert any("Made again it has not learnt." in said for said in learnt_only_once([one]))
 
 
 def test_a_training_that_diverged_has_no_drift():

@@ -66,6 +66,8 @@ class ReproducedModel(Record):
     models say where, or it is not known that the same was done."""
     reason: str = ""
     """Why it differs or is not judged, in a sentence; empty for other verdicts."""
+    learnt_otherwise: str = ""
+    """A sentence where one of the two has learnt its task and the other has not; else empty."""
     trained_now: bool = True
     """False: a trained model was found in the folder, where an earlier start of the command had left it."""
     processor_published: str | None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from repdrift.core.errors import NonFiniteError, SampleSetMismatchError
 from repdrift.core.records.reproduction import Expected, ReproducedModel, ReproductionVerdict
-from repdrift.core.records.run import RunRecord
+from repdrift.core.records.run import Learnt, RunRecord
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.reproduction_words import printed_drift, printed_score
 from repdrift.core.words import listed
@@ -76,6 +76,7 @@ def make_again(study: PublishedStudy, model: PublishedModel, inputs: StudyInputs
         expected_score=expected_score,
         verdict=said[0],
         reason=said[1],
+        learnt_otherwise="" if record is None else learnt_otherwise(model.status.learnt, record.learnt),
         trained_now=not there,
         processor_published=model.trained.processor,
         processor_again=None if record is None else record.processor,
@@ -84,6 +85,15 @@ def make_again(study: PublishedStudy, model: PublishedModel, inputs: StudyInputs
         published_started=model.trained.started,
         wall_time_s=0.0 if record is None else record.wall_time_s,
     )
+
+
+def learnt_otherwise(published: Learnt | None, again: Learnt | None) -> str:
+    """Says that one of two models has learnt its task and the other has not; empty where they are alike, or one of them is not known."""
+    known = {each.learnt for each in (published, again) if each is not None}
+    if published is None or again is None or known != {True, False}:
+        return ""
+    words = "has learnt its task, and made again:" if published.learnt else "has not learnt its task, and made again:"
+    return f"The published model {words} {again.sentence}"
 
 
 def verdict(

@@ -13,6 +13,7 @@ def reproduction_cautions(study: PublishedStudy, models: Sequence[ReproducedMode
     """Returns them: models that were found and not trained, other libraries, another processor or one that is not known, models that could not be drawn."""
     found = [
         *(f"{_name(model)}: {model.reason}" for model in models if model.reason),
+        *learnt_only_once(models),
         *_not_trained_now(models),
         *_other_versions(models),
         *_other_processors(models),
@@ -24,6 +25,11 @@ def reproduction_cautions(study: PublishedStudy, models: Sequence[ReproducedMode
             "the study says, or their drift is not known in every layer."
         )
     return found
+
+
+def learnt_only_once(models: Sequence[ReproducedModel]) -> list[str]:
+    """Names the models of which the published one has learnt its task and the other has not, or the other way round."""
+    return [f"{_name(model)}: {model.learnt_otherwise}" for model in models if model.learnt_otherwise]
 
 
 def _name(model: ReproducedModel) -> str:
