@@ -25,7 +25,7 @@ from studies.account.committed_results import (
 )
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, layers_table, pilot_checks
-from studies.account.reproductions import read_reproductions, reproductions_text
+from studies.account.reproductions import not_made_again, read_reproductions, reproductions_text
 from studies.account.tried_tasks import TRIED, TriedTasks, learnt, tried_table
 
 from repdrift.core.reading import reading_errors
@@ -101,6 +101,7 @@ def account_text(folder: Path) -> str:
     checks: list[PilotCheck] = pilot_checks(rates, expected) if rates else []
     tried = TriedTasks.read(folder / TRIED) if (folder / TRIED).is_file() else None
     tried_on = learnt(tried, model=facts.study.model)
+    reproduced = read_reproductions(folder, facts, parts)
     text = environment.get_template(TEMPLATE).render(
         study=facts,
         progress=facts.progress(
@@ -110,8 +111,9 @@ def account_text(folder: Path) -> str:
         tried_table=tried_table,
         parts=parts,
         again=again,
-        reproduced=read_reproductions(folder, facts, parts),
+        reproduced=reproduced,
         reproductions_text=reproductions_text,
+        not_made_again=not_made_again(reproduced),
         trials=_trials(parts),
         brief=brief(facts, parts, rates),
         short=short_answers(facts, parts, rates, again),

@@ -17,10 +17,11 @@ from repdrift.core.reproduction_words import (
     farthest_apart,
     how_judged,
     printed_drift,
+    printed_score,
     reproduction_answer,
     reproduction_rows,
 )
-from repdrift.core.words import markdown_text
+from repdrift.core.words import markdown_text, method_title, task_title
 
 REPRODUCED = "reproduced"
 """The folder of such records beside an account."""
@@ -74,3 +75,17 @@ def reproductions_text(records: Sequence[Reproduction]) -> str:
             *(f"- {markdown_text(note)}" for note in notes),
         ]
     )
+
+
+def not_made_again(records: Sequence[Reproduction]) -> list[str]:
+    """Names each model that came out otherwise when it was made again: what the published seeds of one machine do not show."""
+    return [
+        markdown_text(
+            f"How often a training of {method_title(model.method)} on {task_title(model.task)} comes out otherwise on another machine: seed {model.seed}, made again, has "
+            f"{model.metric} {printed_score(model.score_again, model.metric)} in place of {printed_score(model.score_published, model.metric)}"
+            f"{'; one of the two has not learnt its task' if model.learnt_otherwise else ''}. The published seeds are of one machine each."
+        )
+        for record in records
+        for model in record.models
+        if model.verdict == "differs" or model.learnt_otherwise
+    ]

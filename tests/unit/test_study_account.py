@@ -116,6 +116,10 @@ def test_models_that_were_made_again_stand_beside_the_published_ones_and_are_ref
     for number, verdict in enumerate(("lies where another seed", "differs by more than another seed"), start=1):
         assert any(f"(random seed {number})" in line and verdict in line for line in text.splitlines())
     assert text.count("| SST-2, lora\\_r8, seed 2 |") + text.count("| SST-2, lora_r8, seed 2 |") == 2
+    not_shown = text.partition("## What is not shown")[2]
+    assert not_shown.count("comes out otherwise on another machine: seed 2, made again, has accuracy") == 1, (
+        "the one that differs"
+    )
     assert main([str(account), "--reproduced", folders[0]]) == 0
     assert "(random seed 2)" not in (account / TEXT).read_text(encoding="utf-8")
 
