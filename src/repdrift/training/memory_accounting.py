@@ -1,7 +1,8 @@
 """The memory that a training takes, counted before it: one step is played through with tensors that have shapes and no numbers.
 
 Counted is every tensor that is alive at the same time: weights, gradients, the optimiser's state, what the backward pass needs,
-casts, logits, temporary results. Not counted are the program itself, scratch space inside of kernels, and what an allocator keeps.
+casts, logits, temporary results. Not counted are the program itself, scratch space inside of kernels (where a CPU without instructions for bfloat16
+multiplies in float32, the operands of one product), and what an allocator keeps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from repdrift.models import quiet_transformers
-from repdrift.training.bfloat16_products import products_in
 from repdrift.training.options import TrainingOptions
 from repdrift.training.played_layers import put_played_layers
 
@@ -72,7 +72,7 @@ def _played(model: nn.Module, task_kind: str, options: TrainingOptions, batch: i
     optimizer = _optimizer(trained, options)
     live = _Live()
     cast = torch.autocast("cpu", torch.bfloat16) if options.precision == "bfloat16" else nullcontext()
-    with live, products_in(options.precision, compiled=options.compile):
+    with live:
         for _ in range(2):  # in the second step the optimiser's state is there from the beginning
             with cast:
                 loss = model(**inputs).loss
