@@ -77,10 +77,8 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
     kinds: dict[tuple[str, str], list[TrainingJob]] = {}
     for _, job in left:
         kinds.setdefault((job.spec.name, job.arm.name), []).append(job)
-    rates = {
-        precision: matrix_product_rate(precision)
-        for precision in {"float32", *(job.options.precision for _, job in jobs)}
-    }
+    precisions: set[Precision] = {"float32", *(job.options.precision for _, job in jobs)}
+    rates = {precision: matrix_product_rate(precision) for precision in precisions}
     rate = rates["float32"]
     tasks = list(dict.fromkeys(run.task for run in runs))
     of_task = {task: [run for run in runs if run.task == task] for task in tasks}
