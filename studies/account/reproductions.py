@@ -11,7 +11,7 @@ from studies.account.facts import StudyFacts
 from repdrift.core.atomic import write_together
 from repdrift.core.errors import DataError
 from repdrift.core.reading import listed_folder
-from repdrift.core.records.reproduction import REPRODUCTION_FILE, Reproduction
+from repdrift.core.records.reproduction import REPRODUCTION_FILE, ReproducedModel, Reproduction
 from repdrift.core.reproduction_words import (
     HEADER,
     farthest_apart,
@@ -81,11 +81,20 @@ def not_made_again(records: Sequence[Reproduction]) -> list[str]:
     """Names each model that came out otherwise when it was made again: what the published seeds of one machine do not show."""
     return [
         markdown_text(
-            f"How often a training of {method_title(model.method)} on {task_title(model.task)} comes out otherwise on another machine: seed {model.seed}, made again, has "
-            f"{model.metric} {printed_score(model.score_again, model.metric)} in place of {printed_score(model.score_published, model.metric)}"
-            f"{'; one of the two has not learnt its task' if model.learnt_otherwise else ''}. The published seeds are of one machine each."
+            f"How often a training of {method_title(model.method)} on {task_title(model.task)} comes out otherwise on another machine: seed {model.seed}, made again, "
+            f"{_came_out(model)}{'; one of the two has not learnt its task' if model.learnt_otherwise else ''}. The published seeds cannot show it."
         )
         for record in records
         for model in record.models
         if model.verdict == "differs" or model.learnt_otherwise
     ]
+
+
+def _came_out(model: ReproducedModel) -> str:
+    if model.mean_again is None:
+        return "diverged"
+    if model.metric is None:
+        return (
+            f"has a mean drift of {printed_drift(model.mean_again)} in place of {printed_drift(model.mean_published)}"
+        )
+    return f"has {model.metric} {printed_score(model.score_again, model.metric)} in place of {printed_score(model.score_published, model.metric)}"
