@@ -19,6 +19,7 @@ import tempfile
 import time
 import tomllib
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -43,8 +44,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="repdrift_wheel_") as scratch:
         folder = Path(scratch)
         wheel = built_wheel(folder / "dist")
-        for name in [] if asked.environments == "none" else asked.environments.split(","):
-            check_environment(name, wheel, folder / name, asked.torch)
+        check_environments(
+            [] if asked.environments == "none" else asked.environments.split(","), wheel, folder, asked.torch
+        )
         if asked.extras:
             check_extras(chosen_extras(asked.extras), wheel, folder / "extras", asked.torch)
 
@@ -80,6 +82,13 @@ def constraints_of(name: str, torch: str) -> list[str]:
         if requirement.name != "torch":
             lines.append(f"{requirement.name}=={bound.version}")
     return lines
+
+
+def check_environments(names: list[str], wheel: Path, folder: Path, torch: str) -> None:
+    """Check these environments beside each other, with a thread of its own for each; the first that fails ends the program with its output."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(check_environment, name, wheel, folder / name, torch) for name in names]:
+            done.result()
 
 
 def check_environment(name: str, wheel: Path, folder: Path, torch: str) -> None:
@@ -130,7 +139,7 @@ def empty_environment(folder: Path) -> Path:
 def run(command: list[str], *, cwd: Path | None = None) -> str:
     """Run a command without what would let it see the source folder. Returns its output; ends the program if it fails."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
     )

@@ -63,7 +63,7 @@ def _print(choices: list[TuningRecord]) -> None:
     from rich.text import Text
 
     from repdrift.core.shown_text import for_terminal
-    from repdrift.core.tuning_words import edge_in_words, rate_text, trial_in_words
+    from repdrift.core.tuning_words import rate_text, remarks_on, trial_in_words
 
     table = Table(title="Trials", title_justify="left")
     for name in ("task", "method", "trial", ""):
@@ -77,7 +77,6 @@ def _print(choices: list[TuningRecord]) -> None:
     Console(width=max(110, Console().width)).print(table)
     for choice in choices:
         tell(f"{choice.task} {choice.method}: learning rate {rate_text(choice.learning_rate)}")
-        if choice.at_edge is not None:
-            tell(
-                f"note: {choice.task}, {choice.method}: {edge_in_words(choice)}; widen tune.learning_rates.{choice.method}"
-            )
+        widen = f"; widen tune.learning_rates.{choice.method}" if choice.at_edge is not None else ""
+        if remarks := remarks_on(choice):
+            tell(f"note: {choice.task}, {choice.method}: {'; '.join(remarks)}{widen}")

@@ -26,22 +26,28 @@ def trial_in_words(trial: TuningTrial) -> str:
     if trial.low is not None and trial.high is not None:
         low, high = sorted((_shown(trial.metric, trial.low), _shown(trial.metric, trial.high)))
         text += f" (95 % interval {score_number(low)} to {score_number(high)})"
-    if trial.constant_score is not None and trial.score <= trial.constant_score:
-        text += f", no better than {yardstick(higher_is_better=trial.metric not in LOSSES)}"
-    return text
+    return text + (f", {_no_better(trial)}" if trial.broke_down else "")
 
 
 def choice_in_words(choice: TuningRecord) -> str:
     """A choice in one line, with what is to be said of it."""
     text = f"{task_title(choice.task)}, {method_title(choice.method)}: {trial_in_words(choice.best)}, the best of {len(choice.trials)} trials"
-    return text + (f"; {edge_in_words(choice)}" if choice.at_edge else "")
+    return "; ".join([text, *remarks_on(choice)])
 
 
-def edge_in_words(choice: TuningRecord) -> str:
-    """Says that the chosen rate lies at an edge of what was tried; empty if it does not."""
-    if choice.at_edge is None:
-        return ""
-    return f"it is the {choice.at_edge} rate that was tried, and a better one may lie {_EDGE[choice.at_edge]} it"
+def remarks_on(choice: TuningRecord) -> list[str]:
+    """Returns what is to be said of a chosen rate: that it lies at an edge of what was tried, or right below a rate at which training broke down."""
+    remarks: list[str] = []
+    if choice.at_edge is not None:
+        remarks.append(
+            f"it is the {choice.at_edge} rate that was tried, and a better one may lie {_EDGE[choice.at_edge]} it"
+        )
+    if above := choice.broke_down_above:
+        how = "diverged" if above.score is None else f"was {_no_better(above)}"
+        remarks.append(
+            f"training at the next higher rate that was tried, {rate_text(above.learning_rate)}, {how}: with another seed, or on another processor, it may end so at this rate too"
+        )
+    return remarks
 
 
 def study_tuning(
@@ -138,6 +144,10 @@ def _fixed(by_task: Mapping[str, Mapping[str, float]]) -> str:
         else:
             parts += [f"{method_title(method)} on {task_title(task)} {rate_text(rate)}" for task, rate in rates.items()]
     return some_listed(parts, most=8)
+
+
+def _no_better(trial: TuningTrial) -> str:
+    return f"no better than {yardstick(higher_is_better=trial.metric not in LOSSES)}"
 
 
 def _shown(metric: str, score: float) -> float:

@@ -73,7 +73,47 @@ def test_a_rate_at_the_edge_is_said_first_and_every_trial_stands_in_the_table():
         assert "learning rate 0.001: training diverged" in text
         assert "learning rate 0.001: accuracy 0.750 (95 % interval 0.625 to 0.875)" in text
         assert "Chosen rates: MRPC: full fine-tuning 0.0001 and LoRA 0.001." in text
-    assert page.words.count("chosen;") == 1
+    assert page.words.count("chosen; it is the highest") == 1
+
+
+BREAKDOWN = "training at the next higher rate that was tried, 0.001, {}: with another seed, or on another processor, it may end so at this rate too"
+
+
+@pytest.mark.parametrize(
+    ("above", "how"),
+    [
+        (trial(1e-3, None, reason="nan"), "diverged"),
+        (trial(1e-3, 0.5, constant_score=0.5), "was no better than the best constant answer"),
+        (trial(1e-3, -4.0, "loss", constant_score=-3.5), "was no better than the base model"),
+    ],
+)
+def test_a_rate_right_below_one_at_which_training_broke_down_is_said_beside_the_choice(above, how):
+    metric = above.metric or "accuracy"
+    learnt = trial(1e-4, 0.75 if metric == "accuracy" else -1.0, metric, constant_score=0.5 - 4 * (metric == "loss"))
+    broken = choice("mrpc", "full_finetune", trial(1e-5, -5.0, metric), learnt, above, trial(1e-2, -4.0, metric))
+    assert choice_in_words(broken).endswith(BREAKDOWN.format(how))
+    results, summary, page = outputs(study_tuning({("mrpc", "full_finetune"): broken}, {}), tasks=("mrpc",))
+    for text in (summary, page.words):
+        assert f"chosen; {BREAKDOWN.format(how)}" in text
+    assert first_lines(results) == [], "most grids have such a rate: it changes no number"
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        [trial(1e-3, 0.6, constant_score=0.5), trial(1e-2, None)],  # the next one has learnt
+        [trial(1e-3, 0.5)],  # of an older version: it is not known
+        [trial(1e-3, None).model_copy(update={"outcome": "stopped"})],
+    ],
+)
+def test_a_rate_whose_next_higher_one_did_not_break_down_has_no_such_remark(above):
+    found = choice("mrpc", "lora", trial(1e-5, 0.5), trial(1e-4, 0.75, constant_score=0.5), *above)
+    assert "next higher" not in choice_in_words(found)
+
+
+def test_where_nothing_was_learnt_at_the_chosen_rate_a_higher_one_tells_nothing():
+    found = choice("mrpc", "lora", trial(1e-5, 0.4), trial(1e-4, 0.5, constant_score=0.5), trial(1e-3, None))
+    assert choice_in_words(found).endswith("no better than the best constant answer, the best of 3 trials")
 
 
 def test_hostile_names_are_text_in_page_and_summary():

@@ -46,6 +46,12 @@ class TuningTrial(Record):
     device: str | None
     versions: dict[str, str]
 
+    @property
+    def broke_down(self) -> bool:
+        """Whether it diverged, or ended no better than a constant answer (for a loss: than the base model). Not known of records of older versions, and then False."""
+        no_better = self.score is not None and self.constant_score is not None and self.score <= self.constant_score
+        return self.outcome == "diverged" or no_better
+
 
 class TuningRecord(Record):
     """The trials of one arm on one task, and the learning rate that was chosen: that of the best score, the lower one of equals."""
@@ -86,6 +92,13 @@ class TuningRecord(Record):
     def best(self) -> TuningTrial:
         """The trial of the chosen rate."""
         return next(t for t in self.trials if t.learning_rate == self.learning_rate and t.score is not None)
+
+    @property
+    def broke_down_above(self) -> TuningTrial | None:
+        """The trial of the next higher rate, if that one broke down and the chosen one did not."""
+        above = [t for t in self.trials if t.learning_rate > self.learning_rate and t.outcome != "stopped"]
+        nearest = min(above, key=lambda trial: trial.learning_rate, default=None)
+        return nearest if nearest and nearest.broke_down and not self.best.broke_down else None
 
 
 class StudyTuning(Record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repdrift.core.records.tuning import StudyTuning
-from repdrift.core.tuning_words import edge_in_words, trial_in_words
+from repdrift.core.tuning_words import remarks_on, trial_in_words
 from repdrift.core.words import markdown_text, method_title, task_title
 from repdrift.drift.summary.result_tables import markdown_table
 
@@ -18,7 +18,7 @@ def tuning_section(tuning: StudyTuning | None) -> str:
             task_title(choice.task),
             method_title(choice.method),
             trial_in_words(trial),
-            "; ".join(["chosen", *filter(None, [edge_in_words(choice)])]) if trial is choice.best else "",
+            "; ".join(["chosen", *remarks_on(choice)]) if trial is choice.best else "",
         ]
         for choice in tuning.choices
         for trial in choice.trials

@@ -16,7 +16,7 @@ from repdrift.core.hypotheses import claim
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.study_sections import study_sections
-from repdrift.core.tuning_words import edge_in_words, trial_in_words
+from repdrift.core.tuning_words import remarks_on, trial_in_words
 from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import claims, sections
 from repdrift.report.dashboard.outcomes import outcomes_section
@@ -101,7 +101,7 @@ def _filters(data: ReportData) -> Mapping[str, Any]:
         "task": words.task_title,
         "sinks": sinks_in_words,
         "trial": trial_in_words,
-        "edge": edge_in_words,
+        "remarks": remarks_on,
         "over": OVER.__getitem__,
         "claim": partial(claim, study=study),
         "definition": partial(drift_definition, study),
