@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -17,6 +18,19 @@ os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.pop("REPDRIFT_DATA", None)
 os.environ.pop("REPDRIFT_CONFIG", None)
+
+
+_MANY_OBJECTS = 20_000
+
+
+def pytest_runtest_setup() -> None:
+    """Takes what outlives the tests before out of later garbage collections: collected tests and imports are a million objects.
+
+    repdrift collects after each model that it lets go; with all of them to look at, each time took a second and more.
+    """
+    if len(gc.get_objects(generation=2)) > _MANY_OBJECTS:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

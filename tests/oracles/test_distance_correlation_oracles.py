@@ -1,8 +1,6 @@
-"""Distance correlation against dcor, loops written from the definition, and closed forms.
+"""Distance correlation against dcor, loops written from the definition, and closed forms."""
 
-dcor takes seconds to import, so it is imported where it is used.
-"""
-
+import importlib
 from itertools import permutations
 
 import numpy as np
@@ -16,6 +14,15 @@ from repdrift.similarity.geometry import distances
 from repdrift.similarity.representation import Representation
 
 SHAPES = [(40, 6), (12, 30)]
+
+
+@pytest.fixture(scope="module")
+def dcor():
+    """The library, imported where it is used and not compiled: that takes longer than all that it is asked for here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("numba").config, "DISABLE_JIT", True)
+        return importlib.import_module("dcor")
+
 
 both_shapes = pytest.mark.parametrize(("n", "p"), SHAPES)
 
@@ -54,9 +61,7 @@ def _squared_covariance_by_quadruples(x, y):
 
 
 @pytest.mark.parametrize(("n", "p", "q"), [(40, 6, 6), (12, 30, 30), (12, 30, 3), (20, 1, 1)])
-def test_both_correlations_agree_with_dcor(n, p, q):
-    import dcor
-
+def test_both_correlations_agree_with_dcor(n, p, q, dcor):
     x, y = _pair(n + p, n, p, q)
     assert measure("distance_correlation")(x, y) == pytest.approx(dcor.distance_correlation(x, y), rel=1e-10)
     assert measure("distance_correlation_unbiased")(x, y) == pytest.approx(
@@ -177,9 +182,7 @@ def test_distances_keep_their_digits_between_close_samples(monkeypatch, case, p)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_samples_that_are_equally_far_apart_are_degenerate_for_the_unbiased_one_only(offset):
-    import dcor
-
+def test_samples_that_are_equally_far_apart_are_degenerate_for_the_unbiased_one_only(offset, dcor):
     x, y = np.eye(20) + offset, np.random.default_rng(9).normal(size=(20, 3))
     with pytest.raises(DegenerateInputError, match="equally far apart"):
         measure("distance_correlation_unbiased")(x, y)
@@ -187,8 +190,7 @@ def test_samples_that_are_equally_far_apart_are_degenerate_for_the_unbiased_one_
 
 
 @both_shapes
-def test_the_jackknife_interval_is_that_of_samples_left_out_in_turn(n, p):
-    import dcor
+def test_the_jackknife_interval_is_that_of_samples_left_out_in_turn(n, p, dcor):
     from scipy.stats import t as student_t
 
     x, y = _pair(10, n, p)
