@@ -21,7 +21,7 @@ from repdrift.core.reproduction_words import (
     reproduction_answer,
     reproduction_rows,
 )
-from repdrift.core.words import markdown_text, method_title, task_title
+from repdrift.core.words import counted, listed, markdown_text, method_title, task_title
 
 REPRODUCED = "reproduced"
 """The folder of such records beside an account."""
@@ -78,23 +78,27 @@ def reproductions_text(records: Sequence[Reproduction]) -> str:
 
 
 def not_made_again(records: Sequence[Reproduction]) -> list[str]:
-    """Names each model that came out otherwise when it was made again: what the published seeds of one machine do not show."""
-    return [
-        markdown_text(
-            f"How often a training of {method_title(model.method)} on {task_title(model.task)} comes out otherwise on another machine: seed {model.seed}, made again, "
-            f"{_came_out(model)}{'; one of the two has not learnt its task' if model.learnt_otherwise else ''}. The published seeds cannot show it."
-        )
-        for record in records
-        for model in record.models
-        if model.verdict == "differs" or model.learnt_otherwise
-    ]
+    """Names each arm of which a model came out otherwise when it was made again: what the published seeds of one machine do not show."""
+    arms: dict[tuple[str, str], list[ReproducedModel]] = {}
+    for record in records:
+        for model in record.models:
+            arms.setdefault((model.task, model.method), []).append(model)
+    sentences: list[str] = []
+    for (task, method), models in arms.items():
+        otherwise = [model for model in models if model.verdict == "differs" or model.learnt_otherwise]
+        if otherwise:
+            sentences.append(
+                f"How often a training of {method_title(method)} on {task_title(task)} comes out otherwise on another machine. Of {counted(len(models), 'model')} made again, "
+                f"{len(otherwise)} did: {listed([_came_out(model) for model in otherwise])}. The published seeds cannot show it."
+            )
+    return [markdown_text(sentence) for sentence in sentences]
 
 
 def _came_out(model: ReproducedModel) -> str:
+    learnt = ", and one of the two has not learnt its task" if model.learnt_otherwise else ""
     if model.mean_again is None:
-        return "diverged"
+        return f"seed {model.seed} diverged"
     if model.metric is None:
-        return (
-            f"has a mean drift of {printed_drift(model.mean_again)} in place of {printed_drift(model.mean_published)}"
-        )
-    return f"has {model.metric} {printed_score(model.score_again, model.metric)} in place of {printed_score(model.score_published, model.metric)}"
+        return f"seed {model.seed} (mean drift {printed_drift(model.mean_again)} in place of {printed_drift(model.mean_published)}{learnt})"
+    again, published = (printed_score(score, model.metric) for score in (model.score_again, model.score_published))
+    return f"seed {model.seed} ({model.metric} {again} in place of {published}{learnt})"
