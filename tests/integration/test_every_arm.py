@@ -23,6 +23,7 @@ training:
   all: {{epochs: 1, batch_size: 8, max_length: 32, max_train_samples: 16, max_validation_samples: 16, learning_rate: 0.01}}
 extraction: {{samples: 12, layers: [0, 2]}}
 analysis: {{replicates: 0}}
+outcomes: {{probes: false}}
 """
 
 

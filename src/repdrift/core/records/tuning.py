@@ -48,7 +48,7 @@ class TuningTrial(Record):
 
     @property
     def broke_down(self) -> bool:
-        """Whether it diverged, or ended no better than a constant answer (for a loss: than the base model). Not known of records of older versions, and then False."""
+        """True if it diverged, or ended no better than a constant answer (for a loss: than the base model). Records of older versions do not tell the latter."""
         no_better = self.score is not None and self.constant_score is not None and self.score <= self.constant_score
         return self.outcome == "diverged" or no_better
 
