@@ -85,7 +85,7 @@ def constraints_of(name: str, torch: str) -> list[str]:
 
 
 def check_environments(names: list[str], wheel: Path, folder: Path, torch: str) -> None:
-    """Check these environments beside each other, with a thread of its own for each; the first that fails ends the program with its output."""
+    """Check these environments beside each other, with a thread of its own for each; when all are done, one that failed ends the program with its output."""
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(check_environment, name, wheel, folder / name, torch) for name in names]:
             done.result()

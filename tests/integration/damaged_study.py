@@ -30,7 +30,7 @@ base_dir: base_representations
 """
 STAGES = ("train", "extract --checkpoint all", "evaluate", "analyze", "visualize")
 DRIFT_ALONE = " ".join(f"--set analysis.{section}=false" for section in STUDY_SECTIONS if section != "weights")
-"""For an analysis of which the table of drift is looked at: the sections take most of its time, and one more reads all of their files."""
+"""For an analysis after the healing, of which the table of drift is looked at. The one that meets the damage measures every section."""
 TABLE = "results/drift_analysis/drift.parquet"
 OUTCOMES = "outcomes.parquet"
 """The table of outcomes, beside that of drift."""
@@ -104,17 +104,13 @@ def commands_that_read(name: str, *, draw: bool) -> list[str]:
         drawing = [f"visualize {config} --output-dir again"] if draw else []
         return [*drawing, _POWER, f"analyze {config}"]
     if "/outcomes/" in name:
-        return [
-            f"status {config}",
-            f"analyze {config} --output-dir new {DRIFT_ALONE}",
-            f"evaluate {config}",
-            f"analyze {config}",
-        ]
+        analyses = [f"analyze {config} --output-dir new", f"analyze {config} {DRIFT_ALONE}"]
+        return [f"status {config}", analyses[0], f"evaluate {config}", analyses[1]]
     if "representations/" in name:
         top = RUNS if name.startswith(RUNS) else BASE
         return [
-            f"status {config}", f"verify {top}", f"push {top} remote", f"analyze {config} --output-dir new {DRIFT_ALONE}",
-            f"extract {config} --checkpoint all", f"analyze {config}",
+            f"status {config}", f"verify {top}", f"push {top} remote", f"analyze {config} --output-dir new",
+            f"extract {config} --checkpoint all", f"analyze {config} {DRIFT_ALONE}",
         ]  # fmt: skip
     return [f"status {config}", f"train {config}", f"extract {config} --checkpoint all", f"analyze {config}"]
 

@@ -175,7 +175,7 @@ def test_sets_and_layers_that_are_exchanged_are_named_or_healed(finished, tmp_pa
     if "layer" not in what:  # names and records are at fault, not contents: status sees it
         assert "fault: " in repdrift(f"status {CONFIG}", damage.folder).stdout
     damage.run(
-        [f"analyze {CONFIG} --output-dir new {DRIFT_ALONE}", f"extract {CONFIG} --checkpoint all", f"analyze {CONFIG}"]
+        [f"analyze {CONFIG} --output-dir new", f"extract {CONFIG} --checkpoint all", f"analyze {CONFIG} {DRIFT_ALONE}"]
     )
     damage.follow_advice(damage.folder / "nothing")
     assert not damage.wrong, "\n".join(damage.wrong)
@@ -211,9 +211,7 @@ def test_runs_that_are_exchanged_or_copied_are_named_or_healed(finished, tmp_pat
         "final models exchanged": swapped(f"{first}/final_model", f"{second}/final_model"),
     }[what]
     damage = _damaged(finished, tmp_path, what, change, ["run.json"])
-    damage.run(
-        [f"train {CONFIG}", f"extract {CONFIG} --checkpoint all", f"analyze {CONFIG} --output-dir new {DRIFT_ALONE}"]
-    )
+    damage.run([f"train {CONFIG}", f"extract {CONFIG} --checkpoint all", f"analyze {CONFIG} --output-dir new"])
     damage.follow_advice(damage.folder / "nothing")
     assert not damage.wrong, "\n".join(damage.wrong)
     assert "delete" not in damage.said.lower(), "nothing that was trained is lost by what a message says"

@@ -73,7 +73,9 @@ def test_a_rate_at_the_edge_is_said_first_and_every_trial_stands_in_the_table():
         assert "learning rate 0.001: training diverged" in text
         assert "learning rate 0.001: accuracy 0.750 (95 % interval 0.625 to 0.875)" in text
         assert "Chosen rates: MRPC: full fine-tuning 0.0001 and LoRA 0.001." in text
-    assert page.words.count("chosen; it is the highest") == 1
+    assert page.words.count("chosen;") == 2
+    assert page.words.count("chosen; it is the highest rate") == 1
+    assert page.words.count("chosen; training at the next higher rate") == 1, "it diverged"
 
 
 BREAKDOWN = "training at the next higher rate that was tried, 0.001, {}: with another seed, or on another processor, it may end so at this rate too"
