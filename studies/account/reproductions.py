@@ -88,7 +88,7 @@ def not_made_again(records: Sequence[Reproduction]) -> list[str]:
         otherwise = [model for model in models if model.verdict == "differs" or model.learnt_otherwise]
         if otherwise:
             sentences.append(
-                f"How often a training of {method_title(method)} on {task_title(task)} comes out otherwise on another machine. Of {counted(len(models), 'model')} made again, "
+                f"How often a training of {method_title(method)} on {task_title(task)} comes out otherwise on another machine. Of {counted(len(models), 'training')} made again, "
                 f"{len(otherwise)} did: {listed([_came_out(model) for model in otherwise])}. The published seeds cannot show it."
             )
     return [markdown_text(sentence) for sentence in sentences]

@@ -118,7 +118,8 @@ def test_models_that_were_made_again_stand_beside_the_published_ones_and_are_ref
     assert text.count("| SST-2, lora\\_r8, seed 2 |") + text.count("| SST-2, lora_r8, seed 2 |") == 2
     not_shown = text.partition("## What is not shown")[2]
     assert (
-        not_shown.count("comes out otherwise on another machine. Of 2 models made again, 1 did: seed 2 (accuracy") == 1
+        not_shown.count("comes out otherwise on another machine. Of 2 trainings made again, 1 did: seed 2 (accuracy")
+        == 1
     ), "the one that differs"
     assert main([str(account), "--reproduced", folders[0]]) == 0
     assert "(random seed 2)" not in (account / TEXT).read_text(encoding="utf-8")
