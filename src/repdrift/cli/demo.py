@@ -30,7 +30,7 @@ def demo(
 ) -> None:
     """Run the whole workflow on a packaged model (MiniLM-L6) and packaged texts: 12 fine-tunes, extraction, analysis, figures.
 
-    It takes three to four minutes on two CPU cores, ten on slow ones. If it is stopped, run it again, and it goes on
+    It takes three to four minutes on two CPU cores, twelve on slow ones. If it is stopped, run it again, and it goes on
     from there. The study file that it leaves in its folder is for the other commands.
 
     Example: repdrift demo --output-dir demo_output
