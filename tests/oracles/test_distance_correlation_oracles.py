@@ -18,10 +18,8 @@ SHAPES = [(40, 6), (12, 30)]
 
 @pytest.fixture(scope="module")
 def dcor():
-    """The library, imported where it is used and not compiled: that takes longer than all that it is asked for here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("numba").config, "DISABLE_JIT", True)
-        return importlib.import_module("dcor")
+    """The library, imported by the process that needs it: where nothing of it is cached, it compiles for a minute."""
+    return importlib.import_module("dcor")
 
 
 both_shapes = pytest.mark.parametrize(("n", "p"), SHAPES)
