@@ -20,12 +20,12 @@ class PageOfAccount(SphinxDirective):
     required_arguments = 2
 
     def run(self) -> list[nodes.Node]:
-        from studies.account.committed_results import results_of, whole_folder
+        from studies.account.committed_results import results_of
 
         name, place = self.arguments
         results = Path(self.env.doc2path(self.env.docname)).parent / place
         folder = work_folder(self.env, self.env.docname) / name
-        with results_of(whole_folder(results)) as file:
+        with results_of(results) as file:
             shutil.copytree(file.parent, folder, dirs_exist_ok=True)
         command = f"repdrift visualize --results-file {name}/drift_analysis_results.json --output-dir {name}/drawn --format png"
         code, output = run_command(command, folder.parent)

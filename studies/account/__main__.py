@@ -1,6 +1,6 @@
 """Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`.
 
-`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--tried` the runs of tasks that were tried alone, `--reproduced` models that were made again, `--cost` the processor seconds by stage.
+`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--again` those of a task that was trained once more on another machine, `--tried` the runs of tasks that were tried alone, `--reproduced` models that were made again, `--cost` the processor seconds by stage.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from studies.account.build import COST, TEXT, account_text, main_study
+from studies.account.build import AGAIN, COST, TEXT, account_text, main_study
 from studies.account.committed_results import (
+    commit_again,
     commit_results,
     commit_task,
     draw_figures,
@@ -37,12 +38,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--rates", type=Path, help="folder of the analysis of studies/reference_rates.yaml")
     parser.add_argument("--decoder", type=Path, help="folder of the analysis of studies/reference_smollm2.yaml")
+    parser.add_argument("--again", type=Path, help="folder of the analysis of one task, trained once more elsewhere")
     parser.add_argument(
         "--tried",
         type=Path,
         nargs="+",
         default=[],
-        help="folders of the runs of studies/reference_tried.yaml and its like",
+        help="folders of the runs of studies/reference_tried.yaml and its like; a tried.json keeps those that it has",
     )
     parser.add_argument(
         "--reproduced", type=Path, nargs="+", default=[], help="folders that `repdrift reproduce` wrote, all of them"
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     folder: Path = given.folder
     try:
         if not given.check:
-            _take_over(folder, given.analysis, given.rates, given.decoder, given.tried, given.reproduced, given.cost)
+            _take_over(given)
         text = account_text(folder)
         if not given.check:
             write_text(folder / TEXT, text)
@@ -69,31 +71,26 @@ def main(arguments: Sequence[str]) -> int:
     return 1
 
 
-def _take_over(
-    folder: Path,
-    analysis: Path | None,
-    rates: Path | None,
-    decoder: Path | None,
-    tried: list[Path],
-    reproduced: list[Path],
-    cost: Path | None,
-) -> None:
-    if analysis is not None:
-        commit_task(analysis, folder / "results", main_study().task_names)
+def _take_over(given: argparse.Namespace) -> None:
+    folder: Path = given.folder
+    if given.analysis is not None:
+        commit_task(given.analysis, folder / "results", main_study().task_names)
         draw_figures(folder)
-    if rates is not None:
-        commit_results(rates, folder / "rates")
+    if given.rates is not None:
+        commit_results(given.rates, folder / "rates")
         draw_figures_of_rates(folder)
-    if decoder is not None:
-        commit_results(decoder, folder / "decoder")
+    if given.decoder is not None:
+        commit_results(given.decoder, folder / "decoder")
         draw_figures_of_decoder(folder)
-    if tried:
-        tried_tasks(tried).write(folder / TRIED)
-    if reproduced:
-        commit_reproductions(reproduced, folder)
-    if cost is not None:
-        with reading_errors(cost):
-            write_together(folder, {COST: cost.read_bytes()})
+    if given.again is not None:
+        commit_again(given.again, folder / AGAIN)
+    if given.tried:
+        tried_tasks(given.tried).write(folder / TRIED)
+    if given.reproduced:
+        commit_reproductions(given.reproduced, folder)
+    if given.cost is not None:
+        with reading_errors(given.cost):
+            write_together(folder, {COST: given.cost.read_bytes()})
 
 
 if __name__ == "__main__":

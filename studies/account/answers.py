@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from studies.account.cells import MISSING, drift_cell, mean_of, target_at_equal_skill
-from studies.account.facts import LOWEST_LAYER, StudyFacts
+from studies.account.facts import LOWEST_LAYER, StudyFacts, measured_together
 from studies.account.likeness_tables import likeness_answer
 from studies.account.outcome_tables import RETRIEVAL, retrieval_losses, scores_lower
 from studies.account.rates_tables import kinds_of, order_of_means, same_arm_at_other_rates
@@ -82,10 +82,15 @@ def short_answers(
         ("How much is the learning rate alone?", lambda _, task: _rates(rates, task), "the same arm, rows, steps and seeds"),
     ]  # fmt: skip
     tasks = [*parts, *([ALL_TASKS] if study.over_all() else [])]
+    several = {
+        words: facts for words, facts in measured_together(parts).items() if facts is not study and len(facts.begun) > 1
+    }
     asked: list[str] = []
     for question, answer, control in rows:
         found = {task: said for task in tasks if (said := answer(parts.get(task, study), task))}
         lines = [f"- {'All tasks' if task == ALL_TASKS else task_title(task)}: {said}." for task, said in found.items()]
+        if ALL_TASKS not in found:  # what needs representations is of tasks that were measured together
+            lines += [f"- {words}: {said}." for words, facts in several.items() if (said := answer(facts, ALL_TASKS))]
         if lines:
             asked += [f"**{question}** *Compared with {control}.*", "\n".join(lines)]
     return "\n\n".join(asked)

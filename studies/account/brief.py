@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from studies.account.cells import drift_cell, mean_of
-from studies.account.facts import StudyFacts
+from studies.account.facts import StudyFacts, measured_together
 from studies.account.outcome_tables import RETRIEVAL
 from studies.account.rates_tables import kinds_of, other_rate
 from studies.account.weight_tables import intruders_answer
@@ -21,7 +21,6 @@ from repdrift.core.words import (  # fmt: skip
     p_equals,
     percent,
     percent_range,
-    pvalue,
     reduction_in_words,
     sentence_case,
     task_title,
@@ -35,8 +34,17 @@ def brief(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: StudyFacts 
     """
     if not study.over_all():
         return []
-    found = [_moved(study, parts), _less(study, parts, rates), _target(study), _places(study), _forgotten(study), _intruders(study), _rates(rates)]  # fmt: skip
+    found = [_moved(study, parts), _less(study, parts, rates), _target(study), _places(study), *_where_measured(_forgotten, study, parts), *_where_measured(_intruders, study, parts), _rates(rates)]  # fmt: skip
     return [sentence for sentence in found if sentence]
+
+
+def _where_measured(
+    answer: Callable[[StudyFacts], str], study: StudyFacts, parts: Mapping[str, StudyFacts]
+) -> list[str]:
+    """The answer over all tasks; or, where it needs representations, one for each analysis that has them, under the names of its tasks."""
+    if whole := answer(study):
+        return [whole]
+    return [f"{words}: {said}" for words, facts in measured_together(parts).items() if (said := answer(facts))]
 
 
 def _arms(study: StudyFacts, arms: Sequence[str]) -> str:
@@ -77,7 +85,7 @@ def _less(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: StudyFacts 
     if whole:
         reductions = [tested[arm].reduction or 0.0 for arm in whole]
         ps = [p for arm in whole if (test := tested[arm].test) is not None and (p := deciding_pvalue(test)) is not None]
-        bound = f" (p at most {pvalue(max(ps))})" if ps else ""
+        bound = f" (largest {p_equals(max(ps))})" if ps else ""
         alike = [arm for arm in whole if (test := study.test(ALIKE, ALL_TASKS, arm)) is not None and test.verdict == "supported"]  # fmt: skip
         said.append(f"At the same score {_arms(study, whole)} drift {percent_range(min(reductions), max(reductions))} less than {_reference(study)}{bound}")  # fmt: skip
         if alike == whole and study.study.equivalence_margin is not None:

@@ -19,11 +19,12 @@ from studies.account.committed_results import (
     FIGURES_FOLDER,
     FIGURES_FOLDER_OF_DECODER,
     FIGURES_FOLDER_OF_RATES,
+    analyses,
     has_results,
     results_of,
     whole_folder,
 )
-from studies.account.facts import StudyFacts
+from studies.account.facts import StudyFacts, measured_together
 from studies.account.pilot import PilotCheck, layers_table, pilot_checks
 from studies.account.reproductions import not_made_again, read_reproductions, reproductions_text
 from studies.account.tried_tasks import TRIED, TriedTasks, learnt, tried_table
@@ -119,7 +120,8 @@ def account_text(folder: Path) -> str:
         short=short_answers(facts, parts, rates, again),
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),
-        part_figures={name: _shown(folder / FIGURES_FOLDER / name, parts[name]) for name in facts.begun},
+        measured=measured_together(parts),
+        part_figures=_part_figures(folder, parts),
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
         decoder=decoder,
@@ -171,19 +173,33 @@ def _shown(folder: Path, facts: StudyFacts) -> list[tuple[FigureSpec, str]]:
     return [(spec, caption_of(spec, facts.data)) for spec in figures() if (folder / f"{spec.name}.png").is_file()]
 
 
-def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, StudyFacts]]:
-    """The facts of the whole study, and by task those of the analysis that is of this task alone, or else of the whole one.
+def _part_figures(folder: Path, parts: Mapping[str, StudyFacts]) -> list[tuple[str, str, FigureSpec, str]]:
+    """The figures of single analyses: the tasks in words, the folder, the figure, and its caption where it is the first of its kind."""
+    found: list[tuple[str, str, FigureSpec, str]] = []
+    for part in analyses(folder / "results"):
+        name = part.name
+        for words, facts in measured_together(parts).items():
+            if (part == folder / "results" and len(facts.begun) > 1) or [name] == facts.begun:
+                for spec, caption in _shown(folder / FIGURES_FOLDER / name, facts):
+                    first = spec.name not in {other.name for _, _, other, _ in found}
+                    found.append((words, name, spec, caption if first else ""))
+    return found
 
-    What a task's own analysis has measured on its representations, a merged one has not.
+
+def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, StudyFacts]]:
+    """The facts of the whole study, and by task those of the analysis that measured it.
+
+    What an analysis has measured on representations, one that was put together from tables has not.
     """
-    with results_of(whole_folder(folder)) as file:
+    place = whole_folder(folder)
+    with results_of(place) as file:
         whole = StudyFacts.read(file, planned)
-    parts: dict[str, StudyFacts] = {}
-    for name in whole.begun:
-        parts[name] = whole
-        if has_results(folder / name):
-            with results_of(folder / name) as file:
-                parts[name] = StudyFacts.read(file)
+    parts = dict.fromkeys(whole.begun, whole)
+    for part in analyses(folder):
+        if part != place:
+            with results_of(part) as file:
+                facts = StudyFacts.read(file)
+            parts |= {name: facts for name in facts.begun if name in parts}
     return whole, parts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -138,14 +138,19 @@ class StudyFacts:
         """Sentences that change how every number is read: models that have not learnt their task, rates at an edge of what was tried, checks that failed."""
         models = judged_models(self.data.results.runs)
         said = [markdown_text(line) for line in first_lines(self.data.results)]
-        failed = [check for check in self.data.results.sanity if check.passed is False]
-        said += [markdown_text(f"Check failed: {check.name}. {check.detail}") for check in failed]
+        said += self.failed_checks
         if models and all(model.verdict for model in models):
             said.insert(
                 0,
                 f"All {counted(len(models), 'trained model')} that are measured have learnt their task: each is surely better than the best constant answer.",
             )
         return said
+
+    @property
+    def failed_checks(self) -> list[str]:
+        """What the checks of the whole comparison found wrong, in the analysis's own words."""
+        failed = [check for check in self.data.results.sanity if check.passed is False]
+        return [markdown_text(f"Check failed: {check.name}. {check.detail}") for check in failed]
 
     @property
     def warnings(self) -> list[str]:
@@ -292,3 +297,11 @@ class StudyFacts:
     def title(arm: str) -> str:
         """The name of an arm for people."""
         return method_title(arm)
+
+
+def measured_together(parts: Mapping[str, StudyFacts]) -> dict[str, StudyFacts]:
+    """The analyses that the tasks' facts are of, each once, by the names of its tasks in words."""
+    found: dict[int, list[str]] = {}
+    for task, facts in parts.items():
+        found.setdefault(id(facts), []).append(task)
+    return {listed([task_title(task) for task in tasks]): parts[tasks[0]] for tasks in found.values()}

@@ -38,25 +38,29 @@ class TriedTasks(Record):
 
 
 def tried_tasks(studies: Sequence[Path]) -> TriedTasks:
-    """Reads the finished runs of studies' folders of results, such as results/reference_tried.
+    """Reads the finished runs of studies' folders of results, such as results/reference_tried, and those of a file that this function's result was written to.
 
-    Raises DataError if one holds none, or if a run does not know whether it has learnt its task; CorruptFileError for a damaged record.
+    Raises DataError if a folder holds none, or if a run does not know whether it has learnt its task; CorruptFileError for a damaged record.
     """
     runs: list[TriedRun] = []
     for study in studies:
+        if study.is_file():
+            runs += TriedTasks.read(study).runs
+            continue
         found = [_tried(RunRecord.read(file), file) for file in sorted(study.glob(f"*/{RUN_FILE}"))]
         if not found:
             raise DataError(
                 f"{study} should hold finished runs, folders with a {RUN_FILE}; found none: train them first"
             )
         runs += sorted(found, key=lambda run: (run.task, run.method, run.learning_rate, run.seed))
-    return TriedTasks(runs=runs)
+    tasks = list(dict.fromkeys(run.task for run in runs))
+    return TriedTasks(runs=sorted(runs, key=lambda run: tasks.index(run.task)))
 
 
 def tried_table(found: TriedTasks) -> str:
     """The runs beside the best constant answer, at the end of training and at the best checkpoint, which was chosen by the rows it is scored on."""
     return table(
-        ["model", "task", "arm", "learning rate", "trained on", "score at the end", "best score on the way", "best constant answer", "gain at the end", "learnt"],
+        ["model", "task", "arm", "learning rate", "trained on", "scored on", "score at the end", "best score on the way", "best constant answer", "gain at the end", "learnt"],
         [_row(run) for run in found.runs],
     )  # fmt: skip
 
@@ -100,6 +104,7 @@ def _row(run: TriedRun) -> list[str]:
         name_cell(method_title(run.method)),
         f"{run.learning_rate:g}",
         f"{counted(run.n_train, 'row')}, {counted(round(run.epochs), 'epoch')}",
+        counted(found.n_items, "row"),
         "; ".join(f"{each.metric} {each.score:.3f}" for each in both),
         MISSING if best is None else f"{along[best]:.3f} at step {best} of {run.steps}",
         "; ".join(f"{each.constant_score:.3f} ({name_cell(each.constant_answer)})" for each in both),

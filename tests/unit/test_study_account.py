@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from studies.account.__main__ import main
-from studies.account.build import TEXT, account_text
+from studies.account.build import AGAIN, TEXT, account_text
 from studies.account.cells import target_at_equal_skill, verdict_cell
 from studies.account.committed_results import (
     COMPRESSED,
@@ -151,9 +151,22 @@ def test_a_task_that_was_tried_and_not_learnt_is_left_out_for_that_reason_with_i
     )
     row = next(line for line in text.splitlines() if "| SQuAD 2.0 | full" in line)
     assert row.endswith(
-        "| 0.0002 | 2700 rows, 3 epochs | f1 0.513 | 0.600 at step 330 of 576 | 0.525 (no answer \\| at all) | -0.012 (-0.035 to 0.011) | no |"
+        "| 0.0002 | 2700 rows, 3 epochs | 800 rows | f1 0.513 | 0.600 at step 330 of 576 | 0.525 (no answer \\| at all) | -0.012 (-0.035 to 0.011) | no |"
     )
     assert str(tmp_path) not in (account / TRIED).read_text(encoding="utf-8")
+    # The same task tried once more stands below its first trial; the file keeps the trials whose folders are gone.
+    record = run_record(
+        base_model="smollm2-135m", task="rte", method="full_finetune", learnt=learnt, n_train=1390,
+        hyperparameters={"learning_rate": 3e-5, "epochs": 12.0, "steps": 1044},
+    )  # fmt: skip
+    record.write(tmp_path / "once_more" / "rte" / RUN_FILE)
+    assert main([str(account), "--tried", str(account / TRIED), str(tmp_path / "once_more")]) == 0
+    rows = [line for line in (account / TEXT).read_text(encoding="utf-8").splitlines() if "| full fine-tuning | 0.000" in line or "| full fine-tuning | 3e-05" in line]  # fmt: skip
+    assert [tuple(row.split(" | ")[n] for n in (1, 4)) for row in rows] == [
+        ("RTE", "2700 rows, 3 epochs"),
+        ("RTE", "1390 rows, 12 epochs"),
+        ("SQuAD 2.0", "2700 rows, 3 epochs"),
+    ]
     assert main([str(account), "--tried", str(tmp_path / "nothing")]) == 1
     assert "should hold finished runs" in capsys.readouterr().err
 
@@ -499,10 +512,11 @@ def test_a_target_that_only_one_machine_reaches_at_equal_skill_is_a_verdict_that
     assert said.endswith("undecided: the interval holds it there")
 
 
-def one_task(folder, task, noise=0.08, **changes):
-    """An analysis of one task that knows how its models were trained. changes: of every training."""
+def one_task(folder, task, noise=0.08, sanity=(), **changes):
+    """An analysis of one task, or of several, that knows how its models were trained. changes: of every training."""
     data = trained_study(
-        tasks=(task,),
+        tasks=(task,) if isinstance(task, str) else task,
+        results={"sanity": list(sanity)},
         methods=("full_finetune", "lora"),
         seeds=(1, 2, 3),
         layers=3,
@@ -544,6 +558,49 @@ def test_tasks_that_were_analysed_one_by_one_are_put_together_and_keep_their_own
     text = (account / TEXT).read_text(encoding="utf-8")
     assert text.count("Drift against the fall of it") == 1 + both.count("Drift against the fall of it") - 2
     assert "within arms and tasks" in text
+
+
+def test_a_task_of_its_own_joins_tasks_that_were_measured_together_and_both_keep_what_tables_cannot_give(
+    account, tmp_path, capsys
+):
+    shutil.rmtree(account / "results")
+    failed = SanityCheck(name="first layer drifts little", passed=False, detail="It drifts by 0.4.")
+    two = one_task(tmp_path / "two", ("sst2", "mrpc"), sanity=[failed])
+    assert main([str(account), "--from", str(two)]) == 0
+    before = (account / TEXT).read_text(encoding="utf-8")
+    assert main([str(account), "--from", str(one_task(tmp_path / "rte", "rte", noise=0.2))]) == 0
+    text = (account / TEXT).read_text(encoding="utf-8")
+    with results_of(account / "results" / TOGETHER) as file:
+        together = read_report_data(file)
+    assert together.results.study.tasks == ["sst2", "mrpc", "rte"]
+    assert [source.where for source in together.results.study.merged.sources] == ["sst2_and_mrpc", "rte"]
+    assert "Tasks finished so far: SST-2, MRPC and RTE." in text
+    # What is committed of the whole is what its claims are drawn from, and no more.
+    assert together.results.moved is None
+    assert set(together.table["measure"]) == {together.results.study.primary_measure}
+    assert len(together.drift("rte", "lora")) == len(together.drift("sst2", "lora")) == 3
+    # Numbers by task are still those of the analysis that measured the task.
+    own = [line for line in before.splitlines() if line.startswith("| LoRA |")]
+    assert own[0] in text.splitlines()
+    assert "- SST-2 and MRPC: Check failed: first layer drifts little. It drifts by 0.4." in text.splitlines()
+    assert "Drift against the score over models (SST-2 and MRPC), within tasks and arms:" in text
+    assert "Drift against the score over models (RTE), within tasks and arms:" in text
+    # A second analysis of one of the two that were measured together belongs to none of these.
+    assert main([str(account), "--from", str(one_task(tmp_path / "sst2", "sst2"))]) == 1
+    assert "holds results of sst2 and mrpc, measured together, sst2 among them" in capsys.readouterr().err
+    assert (account / TEXT).read_text(encoding="utf-8") == text == account_text(account)
+
+
+def test_a_task_trained_once_more_is_committed_with_what_is_told_of_it(account, tmp_path, capsys):
+    assert main([str(account), "--again", str(one_task(tmp_path / "a", "sst2"))]) == 0
+    with results_of(account / AGAIN / "sst2") as file:
+        kept = read_report_data(file)
+    whole = read_report_data(tmp_path / "a" / RESULTS_FILE)
+    assert kept.results.moved is None
+    assert kept.results.tests == whole.results.tests
+    assert kept.drift("sst2", "lora").equals(whole.drift("sst2", "lora"))
+    assert main([str(account), "--again", str(one_task(tmp_path / "b", ("sst2", "mrpc")))]) == 1
+    assert "should be of one task; found sst2 and mrpc" in capsys.readouterr().err
 
 
 def test_an_arm_that_was_not_trained_on_a_task_has_no_row_there_and_is_named(account):
