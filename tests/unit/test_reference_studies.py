@@ -27,3 +27,13 @@ def test_a_part_has_the_settings_of_the_whole(task):
     assert {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} <= MAY_DIFFER.get(
         task, set()
     )
+
+
+def test_the_task_of_its_own_has_the_arms_rates_and_rows_of_sst2():
+    whole, own = read("reference.yaml"), read("reference_answer_sentences.yaml")
+    for key in ("name", "model", "methods", "reference", "seeds", "tune", "outcomes"):
+        assert own[key] == whole[key], key
+    theirs, ours = (of["training"] for of in (whole, own))
+    assert theirs["all"] | {"precision": "float32"} == ours["all"]  # its file says why
+    theirs, ours = theirs["tasks"]["sst2"], ours["tasks"]["answer_sentences"]
+    assert (ours["max_train_samples"], ours["epochs"]) == (theirs["max_train_samples"], theirs["epochs"])
