@@ -91,7 +91,8 @@ def account_text(folder: Path) -> str:
         "retrieval_base": outcome_tables.retrieval_base,
     }
     main = main_study()
-    facts, parts = _facts(folder / "results", main.task_names)
+    facts, measured = _facts(folder / "results", main.task_names)
+    parts = dict.fromkeys(facts.begun, facts) | {name: part for part in measured.values() for name in part.begun}
     again: dict[str, StudyFacts] = {}
     for name in facts.begun:
         if has_results(folder / AGAIN / name):
@@ -121,7 +122,7 @@ def account_text(folder: Path) -> str:
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),
         measured=measured_together(parts),
-        part_figures=_part_figures(folder, parts),
+        part_figures=_part_figures(folder / FIGURES_FOLDER, measured),
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
         decoder=decoder,
@@ -173,34 +174,31 @@ def _shown(folder: Path, facts: StudyFacts) -> list[tuple[FigureSpec, str]]:
     return [(spec, caption_of(spec, facts.data)) for spec in figures() if (folder / f"{spec.name}.png").is_file()]
 
 
-def _part_figures(folder: Path, parts: Mapping[str, StudyFacts]) -> list[tuple[str, str, FigureSpec, str]]:
-    """The figures of single analyses: the tasks in words, the folder, the figure, and its caption where it is the first of its kind."""
+def _part_figures(folder: Path, measured: Mapping[str, StudyFacts]) -> list[tuple[str, str, FigureSpec, str]]:
+    """The figures of single analyses, by their folders: the tasks in words, the folder, the figure, and its caption where it is the first of its kind."""
     found: list[tuple[str, str, FigureSpec, str]] = []
-    for part in analyses(folder / "results"):
-        name = part.name
-        for words, facts in measured_together(parts).items():
-            if (part == folder / "results" and len(facts.begun) > 1) or [name] == facts.begun:
-                for spec, caption in _shown(folder / FIGURES_FOLDER / name, facts):
-                    first = spec.name not in {other.name for _, _, other, _ in found}
-                    found.append((words, name, spec, caption if first else ""))
+    for name, facts in measured.items():
+        words = listed([task_title(task) for task in facts.begun])
+        drawn = {spec.name for _, _, spec, _ in found}
+        shown = _shown(folder / name, facts)
+        found += [(words, name, spec, "" if spec.name in drawn else caption) for spec, caption in shown]
     return found
 
 
 def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, StudyFacts]]:
-    """The facts of the whole study, and by task those of the analysis that measured it.
+    """The facts of the whole study, and by folder those of the analyses that it was put together from; none if it was measured as one.
 
     What an analysis has measured on representations, one that was put together from tables has not.
     """
     place = whole_folder(folder)
     with results_of(place) as file:
         whole = StudyFacts.read(file, planned)
-    parts = dict.fromkeys(whole.begun, whole)
+    measured: dict[str, StudyFacts] = {}
     for part in analyses(folder):
         if part != place:
             with results_of(part) as file:
-                facts = StudyFacts.read(file)
-            parts |= {name: facts for name in facts.begun if name in parts}
-    return whole, parts
+                measured[part.name] = StudyFacts.read(file)
+    return whole, measured
 
 
 def _other(folder: Path) -> StudyFacts | None:
