@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
-# What stands before a full stop that ends no sentence: an initial, or one of the usual short forms.
+# What stands before a full stop that ends no sentence: an initial, or one of the usual short forms. A sentence that does end so (`in the U.S.`)
+# runs on into the next one.
 _SHORT_FORM = re.compile(
     r"(?:\b[A-Z]|\b(?:Dr|Mr|Mrs|Ms|St|Prof|Gen|Sen|Rev|Jr|Sr|No|vs|ca|c|cf|approx|Inc|Ltd|Co|Mt|Fig|Vol))\.$"
 )
